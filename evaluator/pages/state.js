@@ -5,9 +5,39 @@ const UNITS = {s: 1e3, m: 6e4, h: 36e5, d: 864e5, w: 6048e5};
 const RELATIVE = /^now(?:([+-])(\d+)([smhdw]))?$|^(-)(\d+)([smhdw])$/;
 const YEAR = /^(19|20|21)\d\d$/;
 
-/** The query's parameters: get(name) and getAll(name), as text. */
+const NAMES = /^(view|e|from|to|step|week|chart|compare|scale|live|zone|off|only|board|edit|shared|type|f|col|v-.+)$/;
+
+/** The query's parameters: get(name) and getAll(name), as text; a zone that there is not is left out, which addressProblems() tells. */
 export function read() {
-  return new URLSearchParams(location.search);
+  const query = new URLSearchParams(location.search);
+  if (!isClock(query.get("zone"))) query.delete("zone");
+  return query;
+}
+
+/** What the address says that there is not, in sentences: other parameters, and a zone that no clock follows. */
+export function addressProblems(query = new URLSearchParams(location.search)) {
+  const zone = query.get("zone");
+  const unknown = [...new Set(query.keys())].filter((name) => !NAMES.test(name));
+  return [
+    ...(isClock(zone) ? [] : [`The address says zone=${zone}, which is no time zone; accepted are utc and names such as Europe/Berlin. The usual clock is shown.`]),
+    ...unknown.map((name) => `The address has ${name}, which is no parameter of this page and changes nothing; accepted are those such as e, from, to, step and zone.`),
+  ];
+}
+
+const clocks = new Map([[null, true], ["", true], ["utc", true]]); // asked at each drawing, and slow to find out
+
+function isClock(zone) {
+  if (!clocks.has(zone)) clocks.set(zone, /^[A-Za-z]/.test(zone) && isZone(zone));
+  return clocks.get(zone);
+}
+
+function isZone(timeZone) {
+  try {
+    return Boolean(new Intl.DateTimeFormat("en", {timeZone}));
+  } catch (error) {
+    if (error instanceof RangeError) return false; // the browser's way to say so
+    throw error;
+  }
 }
 
 /** The address's query with some parameters changed; null, "" and [] leave one out, a list repeats it. */

@@ -3,7 +3,7 @@ import {now} from "./api.js";
 import {choice, el} from "./dom.js";
 import {length, offsetOf} from "./format.js";
 import {zoneOf} from "./grid.js";
-import {duration, read, span, spanProblem, write} from "./state.js";
+import {addressProblems, duration, read, span, spanProblem, write} from "./state.js";
 
 export const SPANS = ["5m", "15m", "1h", "3h", "6h", "12h", "1d", "2d", "7d", "30d", "90d", "365d"];
 
@@ -93,9 +93,9 @@ export class TimeChoices {
     return el("label", {className: "live"}, input, el("span", {textContent: "Live"}));
   }
 
-  /** What is wrong with the span, in words; "" where nothing is. */
+  /** What is wrong with the span, or said by the address and not known, in words; "" where nothing is. */
   problem() {
-    return spanProblem(now(), this.asked());
+    return [spanProblem(now(), this.asked()), ...addressProblems()].filter(Boolean).join(" ");
   }
 
   now() {
