@@ -70,9 +70,6 @@ class Requests(HTTPServerConnectionDelegate):
         stream.enter(Phase.HEAD)
         return exchange
 
-    def on_close(self, server_conn: object) -> None:
-        """Note that a connection is gone; its exchange has been told."""
-
     def _refuse_head(self, stream: Stream, error: CubeError) -> None:
         """Reply to a head that cannot be read: where the next request begins is not known."""
         request_id = make_request_id()
