@@ -12,8 +12,9 @@ from tests.benchmark.report import Row, median
 PLACE = CHECKOUT / "docs" / "performance.svg"
 Point = tuple[float, float]
 
-_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 760, 400, 70, 190, 20, 50
+_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 810, 400, 70, 240, 20, 50
 _COLOURS = ("#0b6e4f", "#c1292e", "#1f5fa8", "#b36a00", "#6b3fa0", "#444444")
+_OF_BASE = ", BASE"
 
 
 def series(rows: Sequence[Row]) -> dict[str, list[Point]]:
@@ -26,14 +27,17 @@ def series(rows: Sequence[Row]) -> dict[str, list[Point]]:
         kind = row.figure.removesuffix(" ms")
         found.setdefault(f"{kind} question", []).append((float(size), median(row.ours)))
         if row.base != "–":
-            found.setdefault(f"{kind} question, BASE", []).append((float(size), median(row.base)))
+            found.setdefault(f"{kind} question{_OF_BASE}", []).append((float(size), median(row.base)))
         if row.beside.startswith("duckdb "):
             found.setdefault("DuckDB", []).append((float(size), median(row.beside.split(" (")[0][7:])))
     return {name: sorted(points) for name, points in found.items()}
 
 
 def svg(lines: Mapping[str, Sequence[Point]]) -> str:
-    """Draw lines of points, each with its name at its end; all numbers are greater than 0."""
+    """Draw lines of points, each with its name at its end; all numbers are greater than 0.
+
+    What BASE takes has the colour of what this tree does, and is dashed.
+    """
     points = [point for line in lines.values() for point in line]
     xs, ys = [x for x, _ in points], [y for _, y in points]
     across, up = _Axis(min(xs), max(xs)), _Axis(min(ys), max(ys))
@@ -54,11 +58,13 @@ def svg(lines: Mapping[str, Sequence[Point]]) -> str:
     parts.append(f'<text x="{(_LEFT + right) / 2}" y="{_HEIGHT - 12}" text-anchor="middle">events</text>')
     parts.append(f'<text x="{_LEFT + 6}" y="{_TOP + 14}">ms</text>')
     ends = _apart([_y(up, line[-1][1]) for line in lines.values()])
+    kinds = list(dict.fromkeys(name.removesuffix(_OF_BASE) for name in lines))
     for number, (name, line) in enumerate(lines.items()):
-        colour = _COLOURS[number % len(_COLOURS)]
+        colour = _COLOURS[kinds.index(name.removesuffix(_OF_BASE)) % len(_COLOURS)]
+        dashes = ' stroke-dasharray="6 4"' if name.endswith(_OF_BASE) else ""
         places = [(_x(across, x), _y(up, y)) for x, y in line]
         path = "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
-        parts.append(f'<path d="M{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        parts.append(f'<path d="M{path}" fill="none" stroke="{colour}" stroke-width="2"{dashes}/>')
         parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in places]
         parts.append(f'<text x="{right + 10}" y="{ends[number] + 4:.1f}" fill="{colour}">{name}</text>')
     return "\n".join([*parts, "</svg>", ""])

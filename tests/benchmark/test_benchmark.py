@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -123,7 +124,11 @@ def test_growth_is_drawn_from_the_table() -> None:
         "another question, BASE": [(10_000, 4), (50_000, 4)],
         "DuckDB": [(10_000, 4), (50_000, 4)],
     }
-    assert plot.svg(lines).count("<circle") == 6
+    drawn = plot.svg(lines)
+    assert drawn.count("<circle") == 6
+    ours, base, duckdb = re.findall('<path d="M[^"]*L[^"]*" fill="none" stroke="([^"]*)"', drawn)
+    assert ours == base != duckdb, "BASE has the colour of what it is compared with"
+    assert drawn.count("stroke-dasharray") == 1
 
 
 @pytest.mark.skipif(not report.PAGE.exists(), reason="the documents are not in this checkout")
